@@ -1,0 +1,3 @@
+//! The `securescan` program.
+
+fn main() {}
