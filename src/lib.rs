@@ -5,3 +5,4 @@
 //! `telemetry` serve all of them, and `app` wires them; at [`kill_points`] tests kill the program. Arrows point inwards (ARCHITECTURE.md).
 
 pub mod domain;
+pub mod engine;
