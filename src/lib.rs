@@ -6,4 +6,5 @@
 
 pub mod domain;
 pub mod engine;
+pub mod scanners;
 pub mod storage;
