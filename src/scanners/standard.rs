@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::builtin::{baseline, dockerfile, git_hygiene};
+use super::builtin::{baseline, dockerfile, git_hygiene, secrets};
 use super::external::bandit::Bandit;
 use super::external::semgrep::Semgrep;
 use super::external::{Tool, foreign};
@@ -21,6 +21,9 @@ pub fn registry(search_path: Vec<PathBuf>) -> Registry {
             foreign(foreign::CHECKOV, &["checkov"]),
             native(baseline::INFO, |_| {
                 Ok(Arc::new(baseline::Baseline::default()) as Arc<dyn Detector>)
+            }),
+            native(secrets::INFO, |settings| {
+                Ok(Arc::new(secrets::Secrets::new(settings)?) as Arc<dyn Detector>)
             }),
             foreign(foreign::SAFETY, &["safety"]),
             foreign(foreign::LICENSES, &["pip-licenses", "npx"]),
@@ -73,6 +76,7 @@ mod tests {
             ("bandit", 6, true),
             ("trivy", 5, false),
             ("checkov", 6, true),
+            ("secrets", 8, false),
             ("safety", 4, true),
             ("licenses", 4, true),
             ("dockerfile", 8, false),

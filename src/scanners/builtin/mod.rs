@@ -3,3 +3,4 @@
 pub mod baseline;
 pub mod dockerfile;
 pub mod git_hygiene;
+pub mod secrets;
