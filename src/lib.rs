@@ -4,7 +4,10 @@
 //! to results), `scanners`, `storage`, `actors`, `http` and `cli`; `config` and
 //! `telemetry` serve all of them, and `app` wires them; at [`kill_points`] tests kill the program. Arrows point inwards (ARCHITECTURE.md).
 
+pub mod config;
 pub mod domain;
 pub mod engine;
+pub mod kill_points;
 pub mod scanners;
 pub mod storage;
+pub mod telemetry;
