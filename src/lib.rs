@@ -4,6 +4,7 @@
 //! to results), `scanners`, `storage`, `actors`, `http` and `cli`; `config` and
 //! `telemetry` serve all of them, and `app` wires them; at [`kill_points`] tests kill the program. Arrows point inwards (ARCHITECTURE.md).
 
+pub mod actors;
 pub mod config;
 pub mod domain;
 pub mod engine;
