@@ -1,3 +1,7 @@
-//! The `securescan` program.
+//! The `securescan` program: parse the command line, hand over, turn the result into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    securescan::cli::run()
+}
