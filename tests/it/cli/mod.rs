@@ -1,0 +1,3 @@
+//! The command line, as a person and a pipeline use it.
+
+mod scan;
