@@ -270,7 +270,7 @@ async fn watch(plan: &Plan, core: &Core, progress: &mut Progress) -> Result<Scan
 async fn read(core: &Core, scan_id: ScanId) -> Result<Option<(Scan, Vec<Finding>)>, String> {
     let read = core
         .database
-        .run(move |conn| {
+        .read(move |conn| {
             let scan = scans::get(conn, &scan_id)?;
             Ok((scan, findings::all(conn, &scan_id)?))
         })

@@ -225,7 +225,8 @@ pub fn status(
     Ok(status.and_then(|status| status.parse().ok()))
 }
 
-/// Returns one page of scans.
+/// Returns one page of scans. Call it within [`super::Database::read`]: those that started and those
+/// that did not are two queries, and one that starts in between would be in neither.
 ///
 /// A scan that starts while its list is being paged moves to the front, where the pages have been
 /// already; all others are seen exactly once.

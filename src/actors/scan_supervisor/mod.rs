@@ -135,7 +135,7 @@ impl ScanSupervisor {
         while let Some(scan_id) = self.queue.start_next() {
             let database = self.parts.database.clone();
             let wanted = scan_id.clone();
-            let row = async move { database.run(move |conn| scans::get(conn, &wanted)).await };
+            let row = async move { database.read(move |conn| scans::get(conn, &wanted)).await };
             context.spawn(row.into_actor(self).map(move |row, supervisor, context| {
                 supervisor.start_worker(&scan_id, row, context);
             }));
@@ -288,7 +288,7 @@ impl ScanSupervisor {
                 return Ok(());
             }
             match database
-                .run(move |conn| scans::status(conn, &scan_id))
+                .read(move |conn| scans::status(conn, &scan_id))
                 .await
             {
                 Ok(Some(status)) => Err(CancelRefused::AlreadyEnded(status)),

@@ -59,7 +59,7 @@ pub(super) async fn find(state: &AppState, scan_id: &ScanId) -> Result<Scan, Api
     let scan_id = scan_id.clone();
     let found = state
         .database
-        .run(move |conn| scans::get(conn, &scan_id))
+        .read(move |conn| scans::get(conn, &scan_id))
         .await?;
     found.ok_or(ApiError::NotFound("Scan"))
 }
@@ -130,7 +130,7 @@ async fn list(
     params.finish()?;
     let page = state
         .database
-        .run(move |conn| scans::list(conn, &filter))
+        .read(move |conn| scans::list(conn, &filter))
         .await?;
     if page.unreadable > 0 {
         slog::warn!(state.log, "rows of scans are unreadable and were left out"; "rows" => page.unreadable);
@@ -241,7 +241,7 @@ async fn list_findings(
     let scan_id = ScanId::new(scan_id.into_inner());
     let page = state
         .database
-        .run(move |conn| match scans::status(conn, &scan_id)? {
+        .read(move |conn| match scans::status(conn, &scan_id)? {
             Some(_) => findings::list(conn, &scan_id, &filter).map(Some),
             None => Ok(None),
         })
@@ -263,7 +263,7 @@ async fn summary(
     let scan_id = ScanId::new(scan_id.into_inner());
     let summed = state
         .database
-        .run(move |conn| {
+        .read(move |conn| {
             let Some(scan) = scans::get(conn, &scan_id)? else {
                 return Ok(None);
             };
@@ -330,7 +330,7 @@ async fn with_findings(
     let scan_id = ScanId::new(scan_id);
     let found = state
         .database
-        .run(move |conn| match scans::get(conn, &scan_id)? {
+        .read(move |conn| match scans::get(conn, &scan_id)? {
             Some(scan) => findings::all(conn, &scan_id).map(|findings| Some((scan, findings))),
             None => Ok(None),
         })

@@ -18,6 +18,38 @@ fn ids(database: &Database, filter: &ScanFilter) -> Vec<String> {
         .collect()
 }
 
+/// A list is two queries; in one snapshot a scan cannot slip through between them.
+#[test]
+fn a_scan_that_starts_meanwhile_is_in_the_list() {
+    let (_folder, database) = fresh();
+    let writer = database.clone();
+    let starter = std::thread::spawn(move || {
+        for n in 0..200 {
+            let id = format!("s{n}");
+            writer
+                .write_blocking(|conn| scans::insert(conn, &pending(&id), &at(0)))
+                .unwrap();
+            writer
+                .write_blocking(|conn| scans::begin(conn, &ScanId::new(&id), &at(1)))
+                .unwrap();
+        }
+    });
+    let mut seen = 0;
+    while !starter.is_finished() {
+        let filter = ScanFilter::default();
+        let page = database
+            .read_blocking(|conn| scans::list(conn, &filter))
+            .unwrap();
+        assert!(
+            page.scans.len() >= seen,
+            "{} scans after {seen}",
+            page.scans.len()
+        );
+        seen = page.scans.len();
+    }
+    starter.join().unwrap();
+}
+
 #[test]
 fn newest_starts_come_first_and_those_that_never_started_last() {
     let (_folder, database) = fresh();
