@@ -553,6 +553,11 @@ fn what_foreign_rule_sets_show_as_secrets_is_found() {
         ("a.cs", "new NetworkCredential(\"svc\", \"{letters:14}\");"),
         ("a.md", "machine h.io login svc password {base62:10}"),
         ("a.txt", "curl -H \"Authorization: Token {hex:40}\""),
+        (
+            "a.txt",
+            "curl --cacert ca.crt -u elastic:P@{base62:8}$1 https://x",
+        ),
+        ("a.txt", "curl -u developer:{base62:16}"),
         ("a.txt", "enable secret 5 {base62:12}"),
         (
             "a.txt",
