@@ -100,33 +100,85 @@ impl History {
     }
 }
 
-/// Searches the history of the work tree that holds the target, below the target.
-pub(super) fn search(secrets: &Secrets, context: &ScanContext) -> Result<Finish, ScannerError> {
-    let root = if context.target.is_directory {
-        context.target.root.as_path()
-    } else {
-        return Ok(Finish::default());
-    };
+/// A repository whose history is to be searched.
+struct Place {
+    /// The work tree, or the bare repository.
+    root: PathBuf,
+    /// Folder inside it that is searched, with a `/` at its end; empty for all of it.
+    below: String,
+    /// Where it lies in the target, with a `/` at its end; empty for the target's own.
+    prefix: String,
+}
+
+/// Searches the history of the work tree that holds the target, below the target, and those of the
+/// repositories that the walk met inside it.
+///
+/// `nested` are the work trees below the target with their relative paths.
+pub(super) fn search(
+    secrets: &Secrets,
+    context: &ScanContext,
+    mut nested: Vec<(PathBuf, String)>,
+) -> Result<Finish, ScannerError> {
     let mut finish = Finish::default();
-    let bare = || is_bare_repository(root).then(|| (root.to_path_buf(), String::new()));
-    let Some((git_root, below)) = find_repository(root).or_else(bare) else {
+    if !context.target.is_directory {
         return Ok(finish);
-    };
+    }
+    let root = context.target.root.as_path();
+    let bare = || is_bare_repository(root).then(|| (root.to_path_buf(), String::new()));
+    let own = find_repository(root)
+        .or_else(bare)
+        .map(|(root, below)| Place {
+            root,
+            below,
+            prefix: String::new(),
+        });
+    nested.sort();
+    let nested = nested.into_iter().map(|(root, relative)| Place {
+        root,
+        below: String::new(),
+        prefix: format!("{relative}/"),
+    });
+    // Linked work trees share one history: it is searched once.
+    let mut searched = HashSet::new();
+    for place in own.into_iter().chain(nested) {
+        search_one(secrets, context, &place, &mut searched, &mut finish)?;
+    }
+    finish
+        .findings
+        .sort_by(|one, other| place_of(one).cmp(&place_of(other)));
+    Ok(finish)
+}
+
+/// Searches one repository.
+fn search_one(
+    secrets: &Secrets,
+    context: &ScanContext,
+    place: &Place,
+    searched: &mut HashSet<PathBuf>,
+    finish: &mut Finish,
+) -> Result<(), ScannerError> {
     // Isolated: no system or user configuration, no environment; lenient: odd values are ignored.
     let options = gix::open::Options::isolated()
         .strict_config(false)
         .bail_if_untrusted(false);
-    let repository = match gix::open_opts(&git_root, options) {
-        Ok(repository) => repository.into_sync(),
-        Err(_unreadable) => {
-            finish.coverage.skip("git-history-unreadable");
-            return Ok(finish);
-        }
+    let Ok(repository) = gix::open_opts(&place.root, options) else {
+        finish.coverage.skip("git-history-unreadable");
+        return Ok(());
     };
-    if leads_outside(&repository.to_thread_local(), &context.settings.confined_to) {
-        finish.coverage.skip("git-history-outside-roots");
-        return Ok(finish);
+    let common = repository.common_dir();
+    if !searched.insert(
+        common
+            .canonicalize()
+            .unwrap_or_else(|_gone| common.to_path_buf()),
+    ) {
+        return Ok(());
     }
+    if leads_outside(&repository, &context.settings.confined_to) {
+        finish.coverage.skip("git-history-outside-roots");
+        return Ok(());
+    }
+    let repository = repository.into_sync();
+    let below = place.below.as_str();
     let threads = context.settings.threads.max(1);
     let found = Mutex::new(Found::default());
     let count = AtomicUsize::new(0);
@@ -134,7 +186,7 @@ pub(super) fn search(secrets: &Secrets, context: &ScanContext) -> Result<Finish,
     let history = {
         let mut local = repository.to_thread_local();
         local.object_cache_size_if_unset(16 * 1024 * 1024);
-        walk(&local, &below, context, &mut walked)
+        walk(&local, below, context, &mut walked)
     };
     let batches = history.batches();
     let next_batch = AtomicUsize::new(0);
@@ -160,7 +212,7 @@ pub(super) fn search(secrets: &Secrets, context: &ScanContext) -> Result<Finish,
                         }
                         let before = mine.hits.len();
                         let origin = (&history, arrival);
-                        examine(secrets, &local, origin, &below, &mut reported, &mut mine);
+                        examine(secrets, &local, origin, place, &mut reported, &mut mine);
                         count.fetch_add(mine.hits.len() - before, Ordering::Relaxed);
                     }
                 }
@@ -174,16 +226,15 @@ pub(super) fn search(secrets: &Secrets, context: &ScanContext) -> Result<Finish,
         return Err(ScannerError::Cancelled);
     }
     let Found { mut hits, coverage } = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    finish.coverage = coverage;
+    finish.coverage.merge(&coverage);
     finish.coverage.merge(&walked);
     // Threads know only their own reports: of equal ones the oldest commit stays.
     hits.sort_by(|one, other| (&one.identity, one.commit).cmp(&(&other.identity, other.commit)));
     hits.dedup_by(|later, first| later.identity == first.identity);
-    finish.findings = hits.into_iter().map(|hit| hit.finding).collect();
     finish
         .findings
-        .sort_by(|one, other| place_of(one).cmp(&place_of(other)));
-    Ok(finish)
+        .extend(hits.into_iter().map(|hit| hit.finding));
+    Ok(())
 }
 
 /// Returns what the findings of a history are sorted by.
@@ -424,7 +475,7 @@ fn examine(
     secrets: &Secrets,
     repository: &gix::Repository,
     (history, arrival): (&History, &Arrival),
-    below: &str,
+    place: &Place,
     reported: &mut HashSet<Identity>,
     found: &mut Found,
 ) {
@@ -448,7 +499,8 @@ fn examine(
         .paths
         .get(arrival.path as usize)
         .map_or("", |path| path);
-    let path = path.strip_prefix(below).unwrap_or(path);
+    let path = path.strip_prefix(place.below.as_str()).unwrap_or(path);
+    let path = &format!("{}{path}", place.prefix);
     let mut lines = report::Lines::new(bytes, 1);
     for hit in secrets.hits(path, bytes, 0..bytes.len(), true) {
         let (Some(rule), Some(value)) = (

@@ -28,6 +28,7 @@ mod tests;
 mod validity;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::class::FileClass;
@@ -70,6 +71,8 @@ pub struct Secrets {
     rules: Arc<RuleSet>,
     /// What the work tree holds, so that the history need not repeat it.
     in_tree: Mutex<HashSet<Seen>>,
+    /// Work trees of other repositories inside the target, with their relative paths.
+    nested: Mutex<Vec<(PathBuf, String)>>,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -89,6 +92,7 @@ impl Secrets {
         Ok(Self {
             rules: RuleSet::with_files(&settings.secret_rules)?,
             in_tree: Mutex::default(),
+            nested: Mutex::default(),
         })
     }
 
@@ -131,11 +135,15 @@ impl Detector for Secrets {
     }
 
     fn visit(&self, entry: &Entry<'_>, _findings: &mut Vec<RawFinding>) -> Interest {
-        if entry.is_directory {
-            Interest::None
-        } else {
-            Interest::Content
+        if !entry.is_directory {
+            return Interest::Content;
         }
+        if !entry.relative.is_empty() && entry.path.join(".git").exists() {
+            let place = (entry.path.to_path_buf(), entry.relative.to_owned());
+            let mut nested = self.nested.lock().unwrap_or_else(PoisonError::into_inner);
+            nested.push(place);
+        }
+        Interest::None
     }
 
     fn examine(&self, piece: &Piece<'_>, findings: &mut Vec<RawFinding>) {
@@ -179,6 +187,8 @@ impl Detector for Secrets {
         if !context.settings.git_history {
             return Ok(Finish::default());
         }
-        history::search(self, context)
+        let nested =
+            std::mem::take(&mut *self.nested.lock().unwrap_or_else(PoisonError::into_inner));
+        history::search(self, context, nested)
     }
 }

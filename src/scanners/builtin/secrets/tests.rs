@@ -313,6 +313,34 @@ fn a_broken_or_empty_repository_is_recorded_and_never_fails() {
     );
 }
 
+/// A folder of many repositories is what people keep their code in.
+#[test]
+fn histories_of_repositories_inside_the_target_are_searched_each_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = samples::filled("glpat-{base62:20}", "nested");
+    repository_with_history(&folder.path().join("code/shop"), &token);
+    let main = folder.path().join("code/shop/.git");
+    std::fs::create_dir_all(folder.path().join("link")).unwrap();
+    std::fs::write(
+        folder.path().join("link/.git"),
+        format!("gitdir: {}\n", main.display()),
+    )
+    .unwrap();
+    let detectors: [Arc<dyn Detector>; 1] = [Arc::new(engine())];
+    let reports = Mutex::new(Vec::new());
+    crate::scanners::walk::run(&detectors, &context(folder.path()), &|_, report| {
+        reports.lock().unwrap().push(report);
+    });
+    let reports = reports.into_inner().unwrap();
+    let found: Vec<_> = reports[0]
+        .findings
+        .iter()
+        .map(|finding| finding.file_path.as_deref().unwrap())
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("code/shop/"), "{found:?}");
+}
+
 #[test]
 fn a_bare_repository_is_searched_like_any_other() {
     let bare = tempfile::tempdir().unwrap();
