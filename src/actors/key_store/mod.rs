@@ -204,25 +204,23 @@ impl KeyStore {
         );
     }
 
-    fn flush_last_used(&mut self, context: &mut Context<Self>) {
-        if self.last_used.is_empty() {
-            return;
-        }
-        let used: Vec<_> = self.last_used.drain().collect();
+    /// Takes what is remembered and returns the writing of it.
+    fn write_last_used(&mut self) -> impl Future<Output = ()> + 'static {
+        let used: Vec<_> = std::mem::take(&mut self.last_used).into_iter().collect();
         let database = self.database.clone();
         let log = self.log.clone();
-        context.spawn(
-            async move {
-                let written = database
-                    .write(move |conn| keys::touch_last_used(conn, &used))
-                    .await;
-                if let Err(error) = written {
-                    slog::warn!(log, "moments of last use of API keys were lost";
-                        "error" => crate::telemetry::chain(&error));
-                }
+        async move {
+            if used.is_empty() {
+                return;
             }
-            .into_actor(self),
-        );
+            let written = database
+                .write(move |conn| keys::touch_last_used(conn, &used))
+                .await;
+            if let Err(error) = written {
+                slog::warn!(log, "moments of last use of API keys were lost";
+                    "error" => crate::telemetry::chain(&error));
+            }
+        }
     }
 }
 
@@ -250,7 +248,10 @@ impl Actor for KeyStore {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX);
-        context.run_interval(FLUSH_EVERY, Self::flush_last_used);
+        context.run_interval(FLUSH_EVERY, |store, context| {
+            let writing = store.write_last_used();
+            context.spawn(writing.into_actor(store));
+        });
         if self.keys.is_none() {
             self.reload(context);
         }
@@ -304,23 +305,6 @@ impl Handler<FlushKeys> for KeyStore {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, _message: FlushKeys, _context: &mut Self::Context) -> Self::Result {
-        let used: Vec<_> = self.last_used.drain().collect();
-        let database = self.database.clone();
-        let log = self.log.clone();
-        AtomicResponse::new(Box::pin(
-            async move {
-                if used.is_empty() {
-                    return;
-                }
-                let written = database
-                    .write(move |conn| keys::touch_last_used(conn, &used))
-                    .await;
-                if let Err(error) = written {
-                    slog::warn!(log, "moments of last use of API keys were lost";
-                        "error" => crate::telemetry::chain(&error));
-                }
-            }
-            .into_actor(self),
-        ))
+        AtomicResponse::new(Box::pin(self.write_last_used().into_actor(self)))
     }
 }

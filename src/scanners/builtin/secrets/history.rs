@@ -544,3 +544,6 @@ fn rfc3339(seconds: i64) -> String {
         .map(|moment| moment.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
