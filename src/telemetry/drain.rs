@@ -1,6 +1,5 @@
 //! The line formats of contract/config-ops.md 5.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Mutex;
 
@@ -67,8 +66,11 @@ fn text(now: &DateTime<Utc>, record: &Record<'_>, logger: &str, fields: &Fields)
             Value::String(text) => one_line(text),
             other => other.to_string(),
         };
-        // Writing to a String cannot fail.
-        let _ignored = write!(line, " {name}={shown}").is_ok();
+        // Messages of the reference name some of their fields themselves.
+        let field = format!(" {name}={shown}");
+        if !line.contains(&field) {
+            line.push_str(&field);
+        }
     }
     line
 }
@@ -216,6 +218,17 @@ mod tests {
             |log| info!(log, "request"; "status" => 200, "path" => "/health"),
         );
         insta::assert_snapshot!(line.trim_end(), @r#"{"level":"INFO","logger":"securescan.request","message":"request","path":"/health","status":200,"ts":"2026-11-23T12:48:35.856869+00:00"}"#);
+    }
+
+    #[test]
+    fn a_field_that_the_message_names_is_not_said_twice() {
+        let line = heard(LogFormat::Text, |log| {
+            info!(log, "scan.start scan_id=s1"; "scan_id" => "s1", "event" => "scan.start");
+        });
+        assert!(
+            line.ends_with("scan.start scan_id=s1 event=scan.start\n"),
+            "{line}"
+        );
     }
 
     #[test]
